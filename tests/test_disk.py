@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from builder import disk
+from builder import disk, owners
 from builder.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def test_a_file_is_read_whole_or_refused(tmp_path: Path) -> None:
         disk.read(path, 4)
     assert caught.value.strerror == "the file is larger than 4 bytes"
     with pytest.raises(StorageError) as told:
-        disk.read_own(path, 4)
+        owners.read_own(path, 4)
     assert told.value.hint == "this is not what airseed writes there: is it the right file?"
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = {
-    "assets", "backoff", "closing", "disk", "errors", "host_port", "openpgp", "ordered", "redact",
-    "report", "strict_json", "threads",
+    "assets", "backoff", "closing", "disk", "errors", "host_port", "openpgp", "ordered", "owners",
+    "redact", "report", "strict_json", "threads",
 }  # fmt: skip
 LIBRARIES = BASE | {"model"}
 DOCUMENTS = LIBRARIES | {"formats"}
@@ -38,6 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "threads": set(),
     "assets": {"errors"},
     "disk": {"errors"},
+    "owners": {"disk", "errors"},
     "model": {"errors", "host_port", "ordered"},
     "formats": LIBRARIES,
     "http": LIBRARIES,

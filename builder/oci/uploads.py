@@ -10,7 +10,7 @@ import hashlib
 import time
 from typing import TYPE_CHECKING
 
-from builder import disk
+from builder import disk, owners
 from builder.errors import StorageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Uploads:
         mine = path.with_name(f"{path.name}.{time.monotonic_ns()}")
         try:
             path.rename(mine)
-            content = disk.read_own(mine, _LONGEST) or b""
+            content = owners.read_own(mine, _LONGEST) or b""
             fresh = time.time() - mine.stat().st_mtime < _LIFE
         except (OSError, StorageError):
             return ""

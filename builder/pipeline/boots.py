@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from builder import disk
+from builder import disk, owners
 from builder.errors import AirseedError
 from builder.formats import boots as boots_format
 from builder.model.boots import Boots
@@ -41,7 +41,7 @@ def watched(watch: Watch, reporter: Reporter) -> Iterator[BootBoard]:
     outline = Workspace(watch.cluster).outline
     path = watch.state or paths.boots(watch.cluster)
     nodes = {node.name: node.role for node in outline.nodes}
-    content = disk.read_own(path, boots_format.LARGEST)
+    content = owners.read_own(path, boots_format.LARGEST)
     earlier = boots_format.read(content, str(path)) if content else None
     heard = {}
     if earlier and earlier.cluster == outline.name:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from builder import disk
+from builder import disk, owners
 from builder.errors import DocumentError, Fault, UsageError, did_you_mean
 from builder.formats.reading import option
 from builder.formats.terms import folder_url
@@ -282,7 +282,7 @@ def _of_own_image(workspace: Workspace) -> set[str]:
 
 def _refuse_strangers(target: Path) -> None:
     """Never take a folder that somebody else filled: what is not ours there would be removed."""
-    fault = disk.untrusted_folder(target)
+    fault = owners.untrusted_folder(target)
     if fault:
         raise UsageError(fault.what, where=fault.where, hint=fault.hint)
     if target.is_dir() and any(target.iterdir()) and not (target / _MARK).is_file():

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from builder import disk
+from builder import owners
 from builder.errors import UsageError
 from builder.formats import running as running_format
 from builder.model.change import CLUSTER_WIDE, NodeState, Running
@@ -43,14 +43,14 @@ def read(folder: Path) -> Running | None:
 
     Raise DocumentError for a record that is damaged, StorageError for one that can't be read.
     """
-    content = disk.read_own(folder / NAME, running_format.LARGEST)
+    content = owners.read_own(folder / NAME, running_format.LARGEST)
     return running_format.read(content, str(folder / NAME)) if content is not None else None
 
 
 def write(folder: Path, running: Running) -> None:
     """Write it where it differs. Raise StorageError."""
     content = running_format.write(running)
-    disk.put_changed(folder / NAME, content, largest=running_format.LARGEST)
+    owners.put_changed(folder / NAME, content, largest=running_format.LARGEST)
 
 
 def seeded(

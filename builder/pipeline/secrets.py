@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from builder import disk
+from builder import owners
 from builder.errors import UsageError, VerificationError, did_you_mean
 from builder.formats import result as result_format
 from builder.pipeline import paths
@@ -183,7 +183,7 @@ def _of_machines(workspace: Workspace) -> list[SecretState]:
     """Tell what ends first of each machine's, by what the last of its changes recorded."""
     ends: dict[str, tuple[str, int] | None] = {}
     for path in sorted(paths.changes(workspace.path).glob("*/results/*.json")):
-        content = disk.read_own(path, result_format.LARGEST) or b""
+        content = owners.read_own(path, result_format.LARGEST) or b""
         if not content.strip():
             continue  # a shell leaves that where it did not reach the machine
         result = result_format.read(content, str(path), node=path.stem)

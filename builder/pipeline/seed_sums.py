@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from builder import disk
+from builder import disk, owners
 from builder.errors import Fault, VerificationError
 from builder.model.digest import Digest
 from builder.pipeline import signature
@@ -140,4 +140,4 @@ def _parse(content: bytes, path: Path) -> dict[str, Digest]:
 
 
 def _content(path: Path) -> bytes | None:
-    return disk.read_own(path, _LIMIT)
+    return owners.read_own(path, _LIMIT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from builder import disk
+from builder import disk, owners
 from builder.errors import StorageError, UsageError, did_you_mean
 from builder.model.digest import Digest
 from builder.model.image_names import ImageNames
@@ -142,10 +142,10 @@ def _secure(folder: Path, nodes: Iterable[Node], reporter: Reporter, *, own: boo
     private = [inside / name for inside in folders for name in _OF_NODE]
     private += [folder / f"{node.name}.iso" for node in nodes]
     private += [folder / name for name in (INVENTORY, running.NAME)]
-    looked = [disk.untrusted_folder(folder)]
-    looked += [disk.untrusted(path, folder=True) for path in folders]
+    looked = [owners.untrusted_folder(folder)]
+    looked += [owners.untrusted(path, folder=True) for path in folders]
     public = [folder / name for name in (IMAGES_MAP, seed_sums.NAME)]
-    looked += [disk.untrusted(path) for path in (*private, *public)]
+    looked += [owners.untrusted(path) for path in (*private, *public)]
     if faults := [fault for fault in looked if fault]:
         raise StorageError("seeds can't be written there", where=str(folder), faults=faults)
     if [path for path in ([folder] if own else []) + folders + private if disk.tighten(path)]:
@@ -253,7 +253,7 @@ def _write_or_remove(path: Path, content: bytes | None) -> None:
 
 
 def _write_changed(path: Path, content: bytes) -> None:
-    disk.put_changed(path, content, largest=_LARGEST_SEED, sync=False)
+    owners.put_changed(path, content, largest=_LARGEST_SEED, sync=False)
 
 
 def _remove(path: Path) -> None:
@@ -264,7 +264,7 @@ def _remove(path: Path) -> None:
 
 
 def _content(path: Path) -> bytes | None:
-    return disk.read_own(path, _LARGEST_SEED)
+    return owners.read_own(path, _LARGEST_SEED)
 
 
 def _stale(workspace: Workspace, cluster: Cluster, reporter: Reporter) -> tuple[str, ...]:

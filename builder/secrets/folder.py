@@ -14,7 +14,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Self
 
-from builder import disk
+from builder import disk, owners
 from builder.closing import Closing
 from builder.disk import PRIVATE
 from builder.errors import Fault, StorageError, reason
@@ -66,7 +66,7 @@ class Folder(Closing):
                 ) from error
             raise _failed(path, error) from error
         status = os.fstat(handle)
-        if whose := disk.stranger(status):
+        if whose := owners.stranger(status):
             os.close(handle)
             raise StorageError(
                 f"this folder {whose}",
@@ -178,7 +178,7 @@ def _wrong(status: os.stat_result, where: Path, *, forbidden: int) -> Fault | No
     mode = stat.S_IMODE(status.st_mode)
     if not stat.S_ISREG(status.st_mode):
         return Fault(where=str(where), what="is not a regular file")
-    if whose := disk.stranger(status):
+    if whose := owners.stranger(status):
         return Fault(
             where=str(where),
             what=f"this file {whose}",

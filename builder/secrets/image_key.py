@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from builder import disk
+from builder import disk, owners
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +24,8 @@ def public_half(folder: Path) -> str:
     """
     private, public = folder / NAME, folder / PUBLIC
     disk.folder(folder)
-    there = disk.read_own(public, _LARGEST)
-    if there is None or disk.read_own(private, _LARGEST) is None:
+    there = owners.read_own(public, _LARGEST)
+    if there is None or owners.read_own(private, _LARGEST) is None:
         key = Ed25519PrivateKey.generate()
         secret = key.private_bytes(
             serialization.Encoding.PEM,

@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from builder import disk
+from builder import owners
 from builder.errors import StorageError, UsageError
 
 
@@ -18,7 +18,7 @@ def folder() -> Path:
     """
     path = _place()
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        if whose := disk.stranger(path.stat()):
+        if whose := owners.stranger(path.stat()):
             raise StorageError(
                 f"the cache {whose}",
                 where=str(path),

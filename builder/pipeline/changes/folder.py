@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from builder import disk
+from builder import disk, owners
 from builder.errors import StorageError
 from builder.formats import running as running_format
 from builder.render import changes as rendered
@@ -54,7 +54,7 @@ def write(folder: Path, change: Change, plans: Sequence[Plan], *, document: str)
     """
     own = folder / change.id
     for path in (folder, own, own / RESULTS):
-        if fault := disk.untrusted(path, folder=True):
+        if fault := owners.untrusted(path, folder=True):
             raise StorageError("scripts can't be written there", where=str(path), faults=[fault])
         disk.folder(path)
         disk.tighten(path)
@@ -86,4 +86,4 @@ def give_up(own: Path, successor: str) -> None:
 
 
 def _put(path: Path, content: bytes) -> None:
-    disk.put_changed(path, content, largest=running_format.LARGEST, sync=False)
+    owners.put_changed(path, content, largest=running_format.LARGEST, sync=False)

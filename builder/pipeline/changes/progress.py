@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from builder import disk
+from builder import disk, owners
 from builder.errors import DocumentError, Fault, UsageError
 from builder.formats import result as result_format
 from builder.formats import running as running_format
@@ -90,7 +90,7 @@ def latest(folder: Path, applied: Sequence[str]) -> WrittenChange | None:
     read.
     """
     for path in reversed(folders.written(folder)):
-        content = disk.read_own(path, running_format.LARGEST)
+        content = owners.read_own(path, running_format.LARGEST)
         given_up = (path.parent / folders.GIVEN_UP).exists()
         if content is None or given_up or path.parent.name in applied:
             continue
@@ -110,7 +110,8 @@ def latest(folder: Path, applied: Sequence[str]) -> WrittenChange | None:
             asked=fields["asked"],
         )
         own = {
-            file.stem: disk.read_own(file, _LARGEST) or b"" for file in folders.results(path.parent)
+            file.stem: owners.read_own(file, _LARGEST) or b""
+            for file in folders.results(path.parent)
         }
         return _with(written, _own(written, own))
     return None
