@@ -39,11 +39,23 @@ _WORDS: dict[str, Any] = {
 _YAML = "YAML"
 ALIAS = "*"
 HELM = "this is a Helm template: `helm template NAME CHART` renders it"
-_TEMPLATE = re.compile(r"^ *(?:- +)?(?:[\w.\"'/-]+: +)?\{\{", re.MULTILINE)
+_OTHER_TEMPLATE = "this is a template: have the program that it is for (Ansible, Jinja) fill it in"
+_TEMPLATE = re.compile(r"^ *(?:- +)?(?:[\w.\"'/-]+: +)?\{[{%]", re.MULTILINE)
+_OF_HELM = re.compile(
+    r"\{\{-? *(?:[.$(/]|(?:include|template|if|else|end|range|with|define|toYaml|tpl|printf|quote"
+    r"|default|required|lookup)\b)"
+)
+PRINTED = "this is what Helm prints of a release: `helm get manifest NAME` prints manifests alone"
+_PRINTED = re.compile(r"^(?:LAST DEPLOYED|HOOKS|MANIFEST|NOTES|TEST SUITE):", re.MULTILINE)
 _TWINS = "keep one; old releases of kubectl take the last one without a word"
 _CONFLICT = re.compile(r"<{7}|={7}|>{7}")
 _BYTE_ORDER_MARK = "\ufeff"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def template_hint(text: str) -> str:
+    """Return what helps against placeholders in double braces."""
+    return HELM if _OF_HELM.search(text) else _OTHER_TEMPLATE
 
 
 class Scalar(str):
@@ -101,7 +113,9 @@ def _in_words(text: str, line: int, column: int, problem: str, form: str) -> tup
     if there[column : column + 1] == "\t" and form == _YAML:
         return "a tab; YAML is indented with spaces", None
     if there[column : column + 1] in {"%", "@", "`"}:
-        return problem, "quote the value; if it is a placeholder or a template, fill it in first"
+        fence = "leave out the lines with ```, which are Markdown's"
+        value = "quote the value; if it is a placeholder or a template, fill it in first"
+        return problem, fence if there.startswith("```") else value
     if any(_CONFLICT.match(one) for one in lines[max(0, line - 1) : line + 1]):
         return "a conflict that git left in the file", None
     if text.lstrip().startswith("<"):
@@ -129,7 +143,7 @@ def _documents(text: str, builder: _Builder) -> Iterator[Document]:
         yield from _built(yaml.parse(text, Loader=_LOADER), builder)
     except DocumentError as error:
         if builder.of_manifest and _TEMPLATE.search(text):
-            faults = [replace(fault, hint=HELM) for fault in error.faults]
+            faults = [replace(fault, hint=template_hint(text)) for fault in error.faults]
             raise DocumentError(builder.name, faults) from error
         raise
     except yaml.YAMLError as error:
@@ -142,7 +156,12 @@ def _documents(text: str, builder: _Builder) -> Iterator[Document]:
             place = text.count("\n", 0, text.index(_BYTE_ORDER_MARK)) + 1
             where, problem = f"line {place}", "a byte order mark inside, as where files were joined"
             hint = "remove it: sed -i 's/\\xef\\xbb\\xbf//g' FILE"
-        hint = HELM if template else hint
+        if "\x1b[" in text:
+            hint = "it has a terminal's colours: write it anew without them (NO_COLOR=1)"
+        elif template:
+            hint = template_hint(text)
+        elif builder.of_manifest and _PRINTED.search(text):
+            hint = PRINTED
         raise refusal(builder.name, f"not {form}: {problem}", where=where, hint=hint) from error
 
 

@@ -70,6 +70,27 @@ def find(value: Any, path: str = "") -> Iterator[Mention]:
     yield from _find(value, path, "", set())
 
 
+def in_schema(
+    value: Any, path: str = "", name: str = "", *, fields: bool = False
+) -> Iterator[Mention]:
+    """Yield the same of what the API server fills in where the field ``name`` is left out.
+
+    ``fields`` says that a value has the schemas of fields by their names.
+    """
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from in_schema(item, f"{path}[{number}]", name)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            where = child(path, key)
+            if fields:
+                yield from in_schema(inner, where, key)
+            elif key == "default" and name:
+                yield from _find(inner, where, name, set())
+            else:
+                yield from in_schema(inner, where, name, fields=key == "properties")
+
+
 def _find(value: Any, path: str, label: str, seen: set[int]) -> Iterator[Mention]:
     """Yield what there is below a value that ``label`` says something about."""
     if isinstance(value, (list, dict)):

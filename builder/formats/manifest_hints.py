@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from builder.formats.events import HELM
+from builder.formats.events import PRINTED, template_hint
 
 _KUSTOMIZE = "`kustomize build FOLDER` renders manifests"
 RENDERED = {"kustomize.config.k8s.io": _KUSTOMIZE, "helm.cattle.io": "`helm template` renders it"}
+_PRINTED = frozenset({"LAST DEPLOYED", "HOOKS", "MANIFEST", "NOTES"})
 _PLACEHOLDER = frozenset("{}$<>%")
 
 
@@ -18,7 +19,16 @@ def of_image(image: str) -> str | None:
         return f"leave out the scheme: {image.partition('://')[2]}"
     if not _PLACEHOLDER & {*image}:
         return None
-    return HELM if "{{" in image else "fill in placeholders first, with envsubst for example"
+    return (
+        template_hint(image)
+        if "{{" in image
+        else "fill in placeholders first, with envsubst for example"
+    )
+
+
+def of_printed(value: Any) -> str | None:
+    """Return what helps against words around a manifest, for which kubectl refuses it."""
+    return PRINTED if isinstance(value, dict) and _PRINTED & {*value} else None
 
 
 def of_other(value: Any) -> str | None:

@@ -2,7 +2,8 @@
 
 A pod spec is any mapping with ``containers`` (or ``initContainers``, ``ephemeralContainers``) that
 is a list of mappings, wherever it lies: in a workload of any kind, in a List, in a template inside
-a custom resource. The schema of a CustomResourceDefinition starts nothing and is not looked into.
+a custom resource. The schema of a CustomResourceDefinition starts nothing; of that, only defaults
+are looked into.
 """
 
 from __future__ import annotations
@@ -159,15 +160,18 @@ class _Search:
         for resource, value, prefix in values(text, self.name, applied=applied):
             self.is_list = bool(prefix) if not self.resources else self.is_list
             self.resources.append(resource)
-            if resource.kind == SCHEMAS:
-                schemas += 1
-                continue
-            if resource.kind == _SECRET and any(value.get(key) for key in _VALUES):
-                self.secrets.append(resource)
 
             def line(scalar: Scalar) -> int:
                 return bisect_left(breaks, scalar.start) + 1
 
+            if resource.kind == SCHEMAS:
+                schemas += 1
+                for found in image_mentions.in_schema(value, prefix.rstrip(".")):
+                    place = ImagePlace(resource=resource, path=found.path, line=line(found.scalar))
+                    self.mention(found, place)
+                continue
+            if resource.kind == _SECRET and any(value.get(key) for key in _VALUES):
+                self.secrets.append(resource)
             self.note_unknown(resource, value, prefix)
             self.images_of(resource, value, prefix, line)
             inside = dict(embedded(resource, value, prefix, self.depth))
@@ -255,7 +259,9 @@ class _Search:
 
     def note_unknown(self, resource: Resource, value: Any, prefix: str) -> None:
         group = resource.api_version.rpartition("/")[0]
-        if not resource.kind or not resource.api_version:
+        if hint := manifest_hints.of_printed(value):
+            what = "words that are no part of a resource, for which kubectl refuses it"
+        elif not resource.kind or not resource.api_version:
             said = {"apiVersion": resource.api_version, "kind": resource.kind}
             lacking = " and no ".join(key for key, text in said.items() if not text)
             what = f"no Kubernetes resource: it has no {lacking}"

@@ -522,6 +522,13 @@ HELM = "this is a Helm template: `helm template NAME CHART` renders it"
         (f"{POD}    tag: {{{{ .Values.tag }}}}\n".encode(), "line 6: a key must be plain", HELM),
         (f"{{{{- if .Values.x }}}}\n{POD}{{{{- end }}}}\n".encode(), "line 1: a key must", HELM),
         (f"{POD}{{{{ include `x` . }}}}\n".encode(), "not YAML: ", HELM),
+        (f"{POD}  - image: '{{{{ nginx }}}}'\n".encode(), "is not an image", "(Ansible, Jinja)"),
+        (f"{POD}    tag: {{{{ nginx_tag }}}}\n".encode(), "line 6: a key must", "(Ansible, Jinja)"),
+        (f"{{% for x in all %}}\n{POD}".encode(), "not YAML: ", "(Ansible, Jinja)"),
+        (f"NAME: a\nLAST DEPLOYED: Tue Dec  1\nNOTES:\nIt runs\n1. a: b\n{POD}".encode(),
+         "not YAML: ", "`helm get manifest NAME`"),
+        (f"```yaml\n{POD}```\n".encode(), "cannot start any token", "which are Markdown's"),
+        (f"\x1b[1m{POD}".encode(), "unacceptable character #x001b", "NO_COLOR=1"),
         (f"{POD}  - image: $TAG:1\n".encode(), "spec.containers[1].image: '$TAG:1' is", "envsubst"),
         (f"{POD}kind: Pod\n".encode(), "line 6: the key 'kind' appears twice", "keep one"),
         (f"{POD}<<<<<<< HEAD\n".encode(), "a conflict that git left", ""),
@@ -541,3 +548,42 @@ def test_what_cannot_be_read_is_told_in_words_that_help(
     (fault,) = caught.value.faults
     assert what in str(fault)
     assert hint in (fault.hint or "")
+
+
+def test_what_helm_prints_below_a_manifest_is_pointed_out(tmp_path: Path) -> None:
+    """YAML as it is, and refused by kubectl."""
+    (found,) = find_images.find([manifest(tmp_path, f"{POD}NOTES:\n  1. Get the URL\n")])
+    (fault,) = found.not_understood
+    assert "kubectl refuses it" in fault.what
+    assert "`helm get manifest NAME`" in (fault.hint or "")
+
+
+def test_the_defaults_of_a_schema_are_pointed_out(tmp_path: Path) -> None:
+    """The API server fills them in, and an operator starts them."""
+    text = """\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: stores.example.test}
+spec:
+  versions:
+  - schema:
+      openAPIV3Schema:
+        description: such as kept.lan/no/default:1
+        properties:
+          image:
+            default: quay.io/team/store:1.2
+          sidecar:
+            properties:
+              imageName: {type: string, default: team/sidecar:3}
+          mode: {type: string, default: a/b}
+          parts:
+            default: {backup: {repository: quay.io/team/backup, tag: v2}}
+"""
+    (found,) = find_images.find([manifest(tmp_path, text)])
+    schema = "spec.versions[0].schema.openAPIV3Schema.properties"
+    assert [(image.text, image.place.path, image.place.line) for image in found.mentioned] == [
+        ("quay.io/team/store:1.2", f"{schema}.image.default", 11),
+        ("team/sidecar:3", f"{schema}.sidecar.properties.imageName.default", 14),
+        ("quay.io/team/backup:v2", f"{schema}.parts.default.backup.repository", 17),
+    ]
+    assert found.images == ()
