@@ -43,6 +43,7 @@ _DIGIT = re.compile("[0-9]")
 _DATED = re.compile(r"(\S+)\s{2,}\S.*[0-9]{2}:[0-9]{2}:[0-9]{2}.*")
 """``rpm -qa --last``: the package, and when it was installed."""
 _WRITE = "rpm -qa --qf '%{NEVRA}\\n' > FILE"
+_SAVE = "save it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE; Windows PowerShell writes UTF-16"
 _DEBIAN = re.compile(
     r"(?:ii|rc|hi) +[a-z0-9]|Desired=|[a-z0-9.+-]+/\S*,?\S* \S+ (?:amd64|all|arm64)"
 )
@@ -70,7 +71,7 @@ def parse_installed(
         fault = Fault(where="", what="is compressed with gzip", hint="unpack it first: gzip -d")
         raise DocumentError(document, [fault])
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
-        fault = Fault(where="", what="is not UTF-8", hint="save it as UTF-8")
+        fault = Fault(where="", what="is not UTF-8", hint=_SAVE)
         raise DocumentError(document, [fault])
     lines = [*_packages(content.decode("utf-8-sig", "replace"))]
     packages: set[Nevra] = set()
