@@ -143,7 +143,9 @@ def test_packages_of_a_vendor_may_be_another_systems() -> None:
 def test_a_list_in_another_encoding_says_so() -> None:
     with pytest.raises(DocumentError) as caught:
         parse_installed("bash-1-1.noarch\n".encode("utf-16"), document="base.txt")
-    assert caught.value.faults == (Fault(where="", what="is not UTF-8", hint="save it as UTF-8"),)
+    (fault,) = caught.value.faults
+    assert (fault.where, fault.what) == ("", "is not UTF-8")
+    assert "iconv -f UTF-16 -t UTF-8 FILE" in str(fault.hint)
 
 
 @pytest.mark.parametrize(
