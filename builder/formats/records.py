@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Generic
 
 from builder.errors import nearest
 from builder.formats.reading import WRONG, Reading, child, kind
-from builder.formats.shape import T
+from builder.formats.shape import T, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,6 +42,10 @@ class ListOf(Generic[T]):
     """Return what could be read, with :data:`WRONG` in the gaps, so that rules see the rest."""
 
     def read(self, value: Any, path: str, reading: Reading) -> tuple[T, ...]:
+        if isinstance(value, dict) and isinstance(self.item, Text):
+            return reading.wrong(
+                path, "a mapping is not a list", expected="a list", hint=_bare(value)
+            )
         if self.lone and value is not None and not isinstance(value, list):
             return self._whole([self.item.read(value, path, reading)])
         if not isinstance(value, list):
@@ -256,6 +260,12 @@ class TextOr(Generic[T]):
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [self.short.schema(), self.long.schema()]}
+
+
+def _bare(value: dict[str, Any]) -> str | None:
+    """Return what helps where a list has a name, as netplan's nameservers and cloud-init's ntp."""
+    names = [name for name, inner in value.items() if isinstance(inner, list)]
+    return f"leave out {', '.join(names)}: the list itself stands here" if names else None
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:

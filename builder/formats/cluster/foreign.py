@@ -72,6 +72,10 @@ _ADVICE = {
     **dict.fromkeys(
         ("apiversion", "kind"), "put kubeadm's documents under kubeadm, each by its kind"
     ),
+    **dict.fromkeys(
+        ("secrets", "token", "certificatekey"),
+        "no secret stands in cluster.yaml: airseed secrets makes them, in files",
+    ),
 }
 
 SELINUX = {"true": "enforcing", "1": "enforcing", "0": "permissive", "false": "disabled"}

@@ -269,6 +269,22 @@ def test_a_bond_is_read() -> None:
             ("machine.phone-home", "unknown key", "its place is seed.phone-home"),
         ),
         (
+            "machine: {ntp: {pools: [a.lan], enabled: true}}\n",
+            (
+                "machine.ntp",
+                "a mapping is not a list",
+                "leave out pools: the list itself stands here",
+            ),
+        ),
+        (
+            "secrets: {token: x}\n",
+            (
+                "secrets",
+                "unknown key",
+                "no secret stands in cluster.yaml: airseed secrets makes them, in files",
+            ),
+        ),
+        (
             "packages: [vim]\n",
             (
                 "packages",
