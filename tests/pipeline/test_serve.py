@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from base64 import b64encode
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -351,6 +352,10 @@ def test_metrics_count_what_was_done(sample: Sample) -> None:
             ask(f"/{package.path}")
         ask("/v2/pause/tags/list")
         ask("/v2/pause/blobs/x")
+        # each counts, and has its line, when its last byte was sent
+        end = time.monotonic() + 10
+        while len(lines) < 4 and time.monotonic() < end:
+            time.sleep(0.01)
         status, headers, body = ask("/metrics")
     assert (status, headers["Content-Type"][:10]) == (200, "text/plain")
     metrics = dict(
