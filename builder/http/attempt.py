@@ -114,8 +114,9 @@ class Attempt(Closing):
 
     def arm(self, seconds: float) -> None:
         """Set the time for what comes now."""
-        self._allowed = seconds
-        self.end = min(time.monotonic() + seconds, self._last)
+        now = time.monotonic()
+        self.end = min(now + seconds, self._last)
+        self._allowed = self.end - now
 
     def await_body(self) -> None:
         self._begun = True
@@ -174,7 +175,11 @@ class Attempt(Closing):
         if not self.over:
             return told
         host = told.fault.where.split("://")[-1].split("/")[0]
-        what = "stopped sending" if self._begun else f"did not answer within {self._allowed:.0f} s"
+        what = (
+            "stopped sending"
+            if self._begun
+            else f"did not answer within {max(1, self._allowed):.0f} s"
+        )
         return FetchError(f"{host} {what}", where=told.fault.where, temporary=True)
 
     def connect(self, host: str, port: int, seconds: float | None, options: Any) -> socket.socket:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from builder.model.boots import Boots
 
 _PAGE, _JSON = "/boots", ".json"
+_DEADLINE = 30.0
+"""Seconds: somebody waits for it, and a server that drips is as good as none."""
 
 
 def read(files: Sequence[Path]) -> tuple[list[Result], list[Fault]]:
@@ -67,7 +69,7 @@ def ask(url: str, *, ca_bundle: Path | None = None) -> Boots:
         parts._replace(path=f"{path.removesuffix(_JSON).removesuffix(_PAGE)}{_PAGE}{_JSON}")
     )
     login = Credentials.load(os.environ).find(parts.netloc)
-    with Client(ca_bundle=ca_bundle) as client:
+    with Client(ca_bundle=ca_bundle, deadline=_DEADLINE, patience=_DEADLINE / 3) as client:
         headers = {"Authorization": login.basic} if login else {}
         try:
             reply = client.get(where, headers=headers, limit=boots_format.LARGEST)

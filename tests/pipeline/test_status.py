@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builder.cli.root import run
+from builder.errors import FetchError
 from builder.pipeline import status
 
 if TYPE_CHECKING:
@@ -253,3 +257,24 @@ def test_what_ends_when_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "k8s02.json").write_text(json.dumps(result), "utf-8")
     run(["status", str(tmp_path / "k8s02.json")])
     assert "the certificate of /etc/kubernetes/admin.conf has ended" in capsys.readouterr().err
+
+
+def test_a_server_that_drips_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "_DEADLINE", 1.2)
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with server.accept()[0] as connection, contextlib.suppress(OSError):
+                for byte in b"HTTP/1.1 200 OK\r\n" + b"x" * 1000:
+                    if ended.wait(0.05):
+                        break
+                    connection.send(bytes([byte]))
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        with pytest.raises(FetchError) as caught:
+            status.ask(f"http://127.0.0.1:{server.getsockname()[1]}")
+        ended.set()
+        thread.join(10)
+    assert "did not answer within 1 s" in str(caught.value)
