@@ -16,9 +16,8 @@ _PUBLIC = re.compile(r"(?:[a-z0-9-]+\.)+[a-z][a-z0-9-]*(?:/[^:?#\s]*)?")
 """A host with dots and a path without a colon: that has no room for a user and a password."""
 _DIGEST = re.compile(r"@sha(?:256|512):[0-9a-fA-F]*[^\s@]*$")
 _QUOTED_OR_WORD = re.compile(r"'[^'\n@]*@[^'\n]*'|\"[^\"\n@]*@[^\"\n]*\"|\S+")
-_ENCODED = re.compile(r"[^\s'\"]*%3a[^\s'\"]*%40", re.IGNORECASE)
-"""A user and a password in a URL that is percent-encoded as a whole."""
-_QUERY = re.compile(r"(://[^\s'\"?#]*)\?([^\s'\"#]+)")
+_WORD = re.compile(r"[^\s'\"]+")
+_QUERY = re.compile(r"(://(?:(?!://)[^\s'\"?#])*)\?([^\s'\"#]+)")
 _EXAMPLE = "USER:PASSWORD@"
 _ENDLESS = re.compile(r"(\S{100})\S{3996,}")
 """Longer than any path of a file (PATH_MAX)."""
@@ -29,7 +28,7 @@ def redact(url: str) -> str:
 
     The names of the query stay, because they tell a signed URL from a search.
     """
-    url = _ENCODED.sub(f"{HIDDEN}@", url)
+    url = _hide_encoded(url)
     scheme = match[0] if (match := _SCHEME.match(url)) else ""
     rest = url[len(scheme) :]
     head, at, tail = rest.rpartition("@")
@@ -43,6 +42,16 @@ def redact(url: str) -> str:
     return f"{scheme}{place}{mark if shown else ''}{shown}"
 
 
+def _hide_encoded(text: str) -> str:
+    """Hide a user and a password of URLs that are percent-encoded as a whole."""
+
+    def hidden(word: re.Match[str]) -> str:
+        head, at, tail = word[0].rpartition("%40")
+        return f"{HIDDEN}@{tail}" if at and "%3a" in head.lower() else word[0]
+
+    return _WORD.sub(hidden, text) if "%40" in text else text
+
+
 def _names(query: str) -> str:
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     # A name without a value may itself be the secret (`?TOKEN`).
@@ -51,7 +60,7 @@ def _names(query: str) -> str:
 
 def hide(text: str) -> str:
     """Return a sentence with passwords hidden and words without end cut."""
-    text = _ENCODED.sub(f"{HIDDEN}@", text) if "%40" in text else text
+    text = _hide_encoded(text)
     shown = _QUOTED_OR_WORD.sub(_hidden, text) if "@" in text else text
     if "?" in shown:
         shown = _QUERY.sub(lambda url: f"{url[1]}?{_names(url[2])}", shown)

@@ -116,3 +116,14 @@ def test_a_word_without_end_is_cut(at: str) -> None:
     fault = Fault(where="images[0]", what=f"{'a' * 3_000_000}{at} is no reference")
     assert len(str(fault)) < 200
     assert str(fault).endswith("characters) is no reference")
+
+
+@pytest.mark.parametrize("word", ["http://h/%40" + "%3a" * 20_000, "x" * 60_000 + "%40"])
+def test_a_long_word_is_looked_through_once(word: str) -> None:
+    """Whoever is asked may send such a URL: tried from each place, it takes days."""
+    assert redact(word).endswith("%3a" if "%3a" in word else "%40")
+    assert hide(word).endswith(" characters)")
+
+
+def test_many_schemes_are_looked_through_once() -> None:
+    assert hide("://" * 20_000 + "x ?").endswith("characters) ?")
