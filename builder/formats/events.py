@@ -46,7 +46,8 @@ _OF_HELM = re.compile(
     r"|default|required|lookup)\b)"
 )
 PRINTED = "this is what Helm prints of a release: `helm get manifest NAME` prints manifests alone"
-_PRINTED = re.compile(r"^(?:LAST DEPLOYED|HOOKS|MANIFEST|NOTES|TEST SUITE):", re.MULTILINE)
+PRINTED_KEYS = frozenset({"LAST DEPLOYED", "HOOKS", "MANIFEST", "NOTES", "TEST SUITE"})
+_PRINTED = re.compile(rf"^(?:{'|'.join(sorted(PRINTED_KEYS))}):", re.MULTILINE)
 _TWINS = "keep one; old releases of kubectl take the last one without a word"
 _CONFLICT = re.compile(r"<{7}|={7}|>{7}")
 _BYTE_ORDER_MARK = "\ufeff"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from builder.formats.events import PRINTED, template_hint
+from builder.formats.events import PRINTED, PRINTED_KEYS, template_hint
 
 _KUSTOMIZE = "`kustomize build FOLDER` renders manifests"
 RENDERED = {"kustomize.config.k8s.io": _KUSTOMIZE, "helm.cattle.io": "`helm template` renders it"}
-_PRINTED = frozenset({"LAST DEPLOYED", "HOOKS", "MANIFEST", "NOTES"})
 _PLACEHOLDER = frozenset("{}$<>%")
 
 
@@ -28,7 +27,7 @@ def of_image(image: str) -> str | None:
 
 def of_printed(value: Any) -> str | None:
     """Return what helps against words around a manifest, for which kubectl refuses it."""
-    return PRINTED if isinstance(value, dict) and _PRINTED & {*value} else None
+    return PRINTED if isinstance(value, dict) and PRINTED_KEYS & {*value} else None
 
 
 def of_other(value: Any) -> str | None:

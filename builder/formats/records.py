@@ -42,14 +42,12 @@ class ListOf(Generic[T]):
     """Return what could be read, with :data:`WRONG` in the gaps, so that rules see the rest."""
 
     def read(self, value: Any, path: str, reading: Reading) -> tuple[T, ...]:
-        if isinstance(value, dict) and isinstance(self.item, Text):
-            return reading.wrong(
-                path, "a mapping is not a list", expected="a list", hint=_bare(value)
-            )
-        if self.lone and value is not None and not isinstance(value, list):
+        named = isinstance(value, dict) and isinstance(self.item, Text)
+        if self.lone and value is not None and not (named or isinstance(value, list)):
             return self._whole([self.item.read(value, path, reading)])
         if not isinstance(value, list):
-            return reading.wrong(path, f"{kind(value)} is not a list", expected="a list")
+            hint = _bare(value) if named else None
+            return reading.wrong(path, f"{kind(value)} is not a list", expected="a list", hint=hint)
         if not self.least <= len(value) <= self.most:
             return reading.wrong(
                 path, f"{len(value)} entries", expected=f"{self.least} to {self.most} entries"

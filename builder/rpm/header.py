@@ -159,10 +159,9 @@ def _check_front(head: bytes, where: str) -> set[int]:
             raise _damaged("its signature header has no region", where)
     tags = {entry[0] for entry in entries}
     ends = [(offset, _end(kind, offset, count, store)) for _, kind, offset, count in entries]
+    known = len(tags) == len(entries) and all(tag in _TAGS for tag in tags)
     apart = all(end <= start for (_, end), (start, _) in pairwise(sorted(ends)))
-    if len(tags) < len(entries) or not all(tag in _TAGS for tag in tags) or not apart:
-        raise _damaged("its signature header has values that rpm refuses", where)
-    if any(end > len(store) for _, end in ends):
+    if not (known and apart and all(end <= len(store) for _, end in ends)):
         raise _damaged("its signature header has values that rpm refuses", where)
     return tags
 
